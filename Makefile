@@ -88,7 +88,7 @@ parity: setup
 	.peers/bin/python scripts/parity_clip.py $(BINARY)
 
 # Measures capfilt and its peers in turns, on an idle machine; the table is also added to benches/RESULTS.md.
-# Half an hour.
+# An hour.
 bench: setup
 	$(CARGO) build --release
 	@python3 scripts/peers.py

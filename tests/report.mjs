@@ -15,7 +15,9 @@ async function use(page) {
   // A page without truths has no rates.
   const rate = async (name) => (await panel.locator(`[data-out="${name}"]`).count()) ? out(name) : null;
   const slider = panel.locator("input[type=range]");
-  const positions = await page.evaluate(() => JSON.parse(document.getElementById("data").textContent).positions);
+  const positions = await page.evaluate(
+    () => JSON.parse(document.getElementById("data").textContent).sources[0].positions,
+  );
   const moved = [];
   for (const position of [0, 0.13, 0.5, 0.62, 0.9, 0.99, 1]) {
     const at = positions.indexOf(position);

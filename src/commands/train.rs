@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use capfilt_console::{
     self as console, Ending, Exit, ExitCodeExt as _, HumanDuration, Progress, outln, shutdown,
 };
-use capfilt_runtime::{checkpoints, devices, training_data};
+use capfilt_runtime::{checkpoints, training_data};
 use capfilt_schemas::settings::train::Training;
 use capfilt_train::{Event, Outcome, Report, TrainError, train};
 use serde_json::json;
@@ -27,8 +27,7 @@ pub async fn run(args: &TrainArgs) -> Ending {
     console::line(format!("{} pairs an epoch, data {}", dataset.pairs(), dataset.version()));
 
     let learning = tokio::task::spawn_blocking(move || {
-        // Rounding depends on the number of threads. libtorch sets it for the calling thread.
-        capfilt_blip::set_threads(devices::cores());
+        capfilt_blip::keep_threads();
         let mut progress = Progress::start("{bar:24} {pos}/{len} steps  {msg}");
         progress.make_line_due();
         let mut report = Report::default();

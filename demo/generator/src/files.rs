@@ -1,6 +1,7 @@
 //! Pairs as Parquet files in img2dataset's layout, with two extra columns for checks only: `truth` and
 //! `scene`.
 
+mod error;
 mod stated;
 
 pub use crate::source::Pairs;
@@ -15,7 +16,8 @@ use crate::{
     scene::{MOST_OBJECTS, Scene},
     table::{self, Row},
 };
-use parquet::{arrow::ArrowWriter, errors::ParquetError};
+pub use error::MakeError;
+use parquet::arrow::ArrowWriter;
 use rayon::prelude::*;
 use std::{
     collections::BTreeMap,
@@ -115,50 +117,6 @@ pub enum Vary {
     /// Positions of two shapes, in at most four arrangements, the hardest property to recognise; every scene
     /// has two shapes.
     Places,
-}
-
-/// Reason why pairs could not be made.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)] // the message of each variant is its doc
-pub enum MakeError {
-    #[error("cannot write {path}")]
-    Io {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error("cannot write {path}")]
-    Parquet {
-        path: PathBuf,
-        #[source]
-        source: ParquetError,
-    },
-    #[error("cannot encode picture {number}")]
-    Jpeg {
-        number: u64,
-        #[source]
-        source: io::Error,
-    },
-    #[error(
-        "{path} is left from another order and would be mixed with this one; remove it, or choose another \
-        folder"
-    )]
-    Leftover { path: PathBuf },
-    #[error("--vary places needs pictures with two shapes, but --objects is 1; leave out --objects")]
-    OnePlace,
-    #[error("--vary places is for pictures; the shapes of a clip are seen one after the other")]
-    ClipPlaces,
-    #[error(
-        "--kind statements draws both pictures of a pair for the statement; leave out --alike and --vary"
-    )]
-    OwnPairs,
-}
-
-impl MakeError {
-    /// Whether another order is needed.
-    pub fn is_of_order(&self) -> bool {
-        matches!(self, Self::Leftover { .. } | Self::OnePlace | Self::ClipPlaces | Self::OwnPairs)
-    }
 }
 
 /// Writes an order's files into a folder, one after the other, and counts the texts by kind. `made` receives

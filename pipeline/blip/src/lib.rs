@@ -58,6 +58,12 @@ pub use preset::{FirstToken, Options, Padding};
 pub use reasoner::{BlipReasoner, Statement};
 pub use text_batch::TextBatch;
 
+/// Keeps the number of threads of one libtorch operation, which OMP_NUM_THREADS or the cores decide. Without
+/// this call MKL may take fewer, and rounding depends on the number. For operations of the calling thread.
+pub fn keep_threads() {
+    tch::set_num_threads(tch::get_num_threads());
+}
+
 /// Sets the number of threads of one libtorch operation, for the whole process.
 pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));

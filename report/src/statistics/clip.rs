@@ -4,7 +4,6 @@ use super::{
     grid::{Grid, Scale, Scores, bars},
     rule::Rule,
     samples::Seen,
-    texts::TextCounts,
     truth::TruthRates,
 };
 use serde::Serialize;
@@ -34,7 +33,7 @@ impl ClipCounts {
     }
 
     /// Counts a judged text, and whether a CLIP threshold alone decides about it.
-    fn add(&mut self, grid: &Grid, clip: f32, text: &Seen, is_eligible: bool) {
+    pub fn add(&mut self, grid: &Grid, clip: f32, text: &Seen, is_eligible: bool) {
         self.scored.add(grid, clip);
         if is_eligible {
             self.eligible.add(grid, clip);
@@ -48,27 +47,6 @@ impl ClipCounts {
         self.control.merge(&other.control);
         self.truths.iter_mut().zip(&other.truths).for_each(|(sum, scores)| sum.merge(scores));
     }
-}
-
-/// Counts the judged texts of a row; `of` are the counts of each source.
-pub(super) fn add_row(of: &mut [TextCounts], rule: &Rule, texts: &[Seen]) {
-    let Some(grid) = &rule.clip_grid else { return };
-    let reaches = |text: &&Seen| f64::from(text.itm) >= rule.thresholds[text.source];
-    let captions = texts.iter().filter(|text| rule.is_synthetic(text.source)).filter(reaches);
-    let mut best: Vec<f32> = captions.filter_map(|text| text.clip).collect();
-    best.sort_by(|a, b| b.total_cmp(a));
-    best.truncate(rule.keep.map_or(usize::MAX, |keep| keep as usize));
-    for text in texts {
-        let (Some(clip), Some(counts)) = (text.clip, &mut of[text.source].clip) else { continue };
-        let is_eligible = reaches(&text) && (!rule.is_synthetic(text.source) || take(&mut best, clip));
-        counts.add(grid, clip, text, is_eligible);
-    }
-}
-
-/// Removes a score from a list, once; whether it was there.
-fn take(scores: &mut Vec<f32>, score: f32) -> bool {
-    let at = scores.iter().position(|other| other.total_cmp(&score).is_eq());
-    at.map(|at| scores.swap_remove(at)).is_some()
 }
 
 /// CLIP scores of a source.

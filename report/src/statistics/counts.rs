@@ -1,7 +1,6 @@
 //! Counts of one ledger, or the sum of several.
 
 use super::{
-    clip,
     columns::{Rows, Texts},
     distinct::Distinct,
     frequent::Frequent,
@@ -206,7 +205,7 @@ impl<'a> Reading<'a> {
             self.judged.push(Seen { at, source, itm, clip, is_kept, characters, repetition, truth });
         }
         self.add_eligible();
-        clip::add_row(&mut self.counts.texts, self.rule, &self.judged);
+        self.add_clip_scores();
         Ok(())
     }
 
@@ -228,6 +227,30 @@ impl<'a> Reading<'a> {
             }
         }
     }
+
+    /// Counts the CLIP scores of the row's texts. With `captioner.keep`, a CLIP threshold alone decides about
+    /// the highest scores of the captions that reach the threshold of P(match).
+    fn add_clip_scores(&mut self) {
+        let rule = self.rule;
+        let Some(grid) = &rule.clip_grid else { return };
+        let reaches = |text: &&Seen| f64::from(text.itm) >= rule.thresholds[text.source];
+        let captions = self.judged.iter().filter(|text| rule.is_synthetic(text.source)).filter(reaches);
+        let mut best: Vec<f32> = captions.filter_map(|text| text.clip).collect();
+        best.sort_by(|a, b| b.total_cmp(a));
+        best.truncate(rule.keep.map_or(usize::MAX, |keep| keep as usize));
+        for text in &self.judged {
+            let counts = &mut self.counts.texts[text.source].clip;
+            let (Some(clip), Some(counts)) = (text.clip, counts) else { continue };
+            let is_eligible = reaches(&text) && (!rule.is_synthetic(text.source) || take(&mut best, clip));
+            counts.add(grid, clip, text, is_eligible);
+        }
+    }
+}
+
+/// Removes a score from a list, once; whether it was there.
+fn take(scores: &mut Vec<f32>, score: f32) -> bool {
+    let at = scores.iter().position(|other| other.total_cmp(&score).is_eq());
+    at.map(|at| scores.swap_remove(at)).is_some()
 }
 
 fn hexadecimal(digit: u8) -> u64 {
