@@ -22,7 +22,6 @@ use rayon::prelude::*;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
