@@ -33,7 +33,7 @@ fn the_temperature_of_the_truth_is_found_and_makes_p_match_the_share_of_true_pai
 #[test]
 fn pairs_that_the_logits_separate_have_no_temperature() {
     let pair = [Labelled { log_odds: 3.0, is_true: true }, Labelled { log_odds: -3.0, is_true: false }];
-    let found = calibrate(&vec![pair; 50]);
+    let found = calibrate(&[pair; 50]);
     assert!(found.is_separable && found.temperature == TEMPERATURES[0]);
     assert!(found.to_string().contains("--negatives similar"));
 }
@@ -41,7 +41,7 @@ fn pairs_that_the_logits_separate_have_no_temperature() {
 #[test]
 fn extreme_log_odds_give_finite_numbers() {
     let pair = [Labelled { log_odds: -1e4, is_true: true }, Labelled { log_odds: 1e4, is_true: false }];
-    let found = calibrate(&vec![pair; 4]);
+    let found = calibrate(&[pair; 4]);
     assert!(found.before.nll.is_finite() && found.before.ece == 1.0, "{found:?}");
     assert!((found.temperature / TEMPERATURES[1] - 1.0).abs() < 1e-9, "the flattest one: {found:?}");
 }
