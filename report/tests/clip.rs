@@ -2,16 +2,12 @@
 //! rule of verdicts.
 
 use crate::support::{Row, World, judged};
-use capfilt_coordinator::outputs::{Version, outputs};
-use capfilt_pipeline::output::read_ledger;
 use capfilt_report::{
     Options, Page, Statistics, gallery,
     statistics::{self, BARS, Scale, SourceStatistics},
 };
 use capfilt_schemas::{
     ledger::LedgerRow,
-    object_keys::Table,
-    plan::Shard,
     settings::Settings,
     texts::{LedgerText, Scored},
     verdict::{admitted, verdicts},
@@ -46,15 +42,7 @@ async fn job(more: &[&str]) -> (World, Statistics, Vec<LedgerRow>) {
     world.finish(|_, number| row(number), |_| ()).await;
     let bucket = world.bucket();
     let statistics = statistics::read(&bucket, &Options::default()).await.unwrap();
-    let mut ledgers = Vec::new();
-    let take = |_: &Shard, one: capfilt_coordinator::state::commits::ShardResult| {
-        ledgers.extend(one.commit.outputs.into_iter().filter(|output| output.table == Table::Ledger));
-    };
-    outputs(&bucket, Version::Newest, take).await.unwrap();
-    let mut rows = Vec::new();
-    for ledger in &ledgers {
-        rows.extend(read_ledger(&bucket, ledger, usize::MAX).await.unwrap());
-    }
+    let rows = world.ledger().await;
     (world, statistics, rows)
 }
 

@@ -1,15 +1,12 @@
 //! The promise that the page's numbers are those of the ledgers, recounted here row by row.
 
 use crate::support::{Row, World, judged, picture};
-use capfilt_coordinator::outputs::{Version, outputs};
-use capfilt_pipeline::output::read_ledger;
 use capfilt_report::{
     Options, Statistics,
     statistics::{self, BARS, Scale},
 };
 use capfilt_schemas::{
     ledger::LedgerRow,
-    object_keys::Table,
     plan::Shard,
     status::{RowStatus, TextStatus},
     tally::Tally,
@@ -63,15 +60,7 @@ async fn job() -> (World, Statistics, Vec<LedgerRow>) {
     world.finish(row, |_| ()).await;
     let bucket = world.bucket();
     let statistics = statistics::read(&bucket, &Options { seed: 7, truth: None }).await.unwrap();
-    let mut ledgers = Vec::new();
-    let take = |_: &Shard, one: capfilt_coordinator::state::commits::ShardResult| {
-        ledgers.extend(one.commit.outputs.into_iter().filter(|output| output.table == Table::Ledger));
-    };
-    outputs(&bucket, Version::Newest, take).await.unwrap();
-    let mut rows = Vec::new();
-    for ledger in &ledgers {
-        rows.extend(read_ledger(&bucket, ledger, usize::MAX).await.unwrap());
-    }
+    let rows = world.ledger().await;
     (world, statistics, rows)
 }
 

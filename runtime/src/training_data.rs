@@ -70,7 +70,13 @@ impl Named {
             }
             _ => text.replace(&format!("input.{key}"), &format!("{prefix}{key}")),
         };
-        KEYS.into_iter().fold(text.to_owned(), rename)
+        // `input.frames` is a key of jobs only.
+        let text = text.replace(", as input.frames is set", "");
+        let text = text.replace(
+            "set input.frames to the number of frames to judge",
+            "clips are for jobs, `eval video-retrieval` and `eval video-qa`",
+        );
+        KEYS.into_iter().fold(text, rename)
     }
 }
 

@@ -58,8 +58,8 @@ pub use preset::{FirstToken, Options, Padding};
 pub use reasoner::{BlipReasoner, Statement};
 pub use text_batch::TextBatch;
 
-/// Keeps the number of threads of one libtorch operation, which OMP_NUM_THREADS or the cores decide. Without
-/// this call MKL may take fewer, and rounding depends on the number. For operations of the calling thread.
+/// Keeps the number of threads of the calling thread's libtorch operations, which OMP_NUM_THREADS or the
+/// cores decide. Without this call MKL may take fewer threads, and rounding depends on their number.
 pub fn keep_threads() {
     tch::set_num_threads(tch::get_num_threads());
 }

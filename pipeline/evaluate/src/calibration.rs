@@ -10,7 +10,7 @@ use capfilt_pipeline::{frames::Frames, model::Filter as _, text::pre_caption};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 /// Words of a text that the original code uses.
 const MAX_WORDS: usize = 30;
@@ -19,7 +19,10 @@ const MAX_WORDS: usize = 30;
 pub const BINS: usize = 10;
 
 /// Candidates among which the most similar text of another image is found.
-const CANDIDATES: usize = 64;
+const CANDIDATES: u64 = 64;
+
+/// Texts per call of the text tower.
+const TEXTS_AT_ONCE: usize = 256;
 
 /// Texts of the false pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,10 +94,10 @@ pub struct Calibrated {
 }
 
 /// Log-odds of the first text of every image, and of a text of another image. `done` receives the number of
-/// finished images.
+/// finished images. Memory: the vectors of all texts, 1 kB each.
 ///
 /// # Errors
-/// There are fewer than two images, or the model fails.
+/// There are fewer than two images, all images have the same text, or the model fails.
 pub fn label(
     filter: &BlipFilter,
     images: &[Captioned],
@@ -106,16 +109,29 @@ pub fn label(
         return Err(EvaluateError::TooFew { images: images.len() });
     }
     let texts: Vec<String> = images.iter().map(|image| pre_caption(&image.texts[0], MAX_WORDS)).collect();
+    let vectors = match negatives {
+        Negatives::Random => None,
+        Negatives::Similar => Some(tch::no_grad(|| vectors(filter, &texts))?),
+    };
     let mut all = Vec::with_capacity(images.len());
-    for (at, chunk) in images.chunks(batch.max(1)).enumerate() {
-        let range = at * batch..at * batch + chunk.len();
+    for chunk in images.chunks(batch.max(1)) {
+        let range = all.len()..all.len() + chunk.len();
         let pixels = pixels(&encoded(chunk), filter.image_side(), Frames::ONE);
         let labelled = tch::no_grad(|| {
             let states = filter.images().states(&pixels)?;
-            let others: Vec<usize> = match negatives {
-                Negatives::Random => range.clone().map(|image| other(images, &texts, image, 0)).collect(),
-                Negatives::Similar => similar(filter, &states, images, &texts, range.clone())?,
-            };
+            let others = match &vectors {
+                None => range.clone().map(|image| other(images, &texts, image, 0)).collect(),
+                Some(vectors) => {
+                    let of_images = filter.image_features(&states, Frames::ONE)?;
+                    range
+                        .clone()
+                        .map(|image| {
+                            let of_image = of_images.f_select(0, (image - range.start) as i64)?;
+                            similar(images, &texts, image, &vectors.f_mv(&of_image)?)
+                        })
+                        .collect::<Result<Vec<_>, _>>()
+                }
+            }?;
             let both = range.zip(others).flat_map(|(own, other)| [texts[own].as_str(), &texts[other]]);
             log_odds(filter, &states, &both.collect::<Vec<_>>())
         })?;
@@ -128,41 +144,45 @@ pub fn label(
 }
 
 /// Log-odds of two texts of each image.
-fn log_odds(filter: &BlipFilter, states: &tch::Tensor, texts: &[&str]) -> Result<Vec<f64>, EvaluateError> {
+fn log_odds(filter: &BlipFilter, states: &Tensor, texts: &[&str]) -> Result<Vec<f64>, EvaluateError> {
     let batch = filter.batch(texts)?;
     let keys = filter.image_keys(states, 2 * batch.ids.size2()?.1)?;
     let logits = filter.itm_logits(&batch, &keys)?.f_to_kind(Kind::Double)?;
-    Ok(Vec::<f64>::try_from((logits.f_select(1, 1)? - logits.f_select(1, 0)?).f_contiguous()?)?)
+    let log_odds = logits.f_select(1, 1)?.f_sub(&logits.f_select(1, 0)?)?;
+    Ok(Vec::<f64>::try_from(log_odds.f_contiguous()?)?)
+}
+
+/// Unit vectors (texts, projection) of the contrastive head.
+fn vectors(filter: &BlipFilter, texts: &[String]) -> Result<Tensor, EvaluateError> {
+    let of = |texts: &[String]| {
+        let words: Vec<&str> = texts.iter().map(String::as_str).collect();
+        filter.text_features(&filter.batch(&words)?)
+    };
+    Ok(Tensor::f_cat(&texts.chunks(TEXTS_AT_ONCE).map(of).collect::<Result<Vec<_>, _>>()?, 0)?)
 }
 
 /// The `n`-th image whose text an image is paired with: a function of the image's digest. The texts differ.
-fn other(images: &[Captioned], texts: &[String], image: usize, n: u64) -> usize {
+fn other(images: &[Captioned], texts: &[String], image: usize, n: u64) -> Result<usize, EvaluateError> {
     let digest: [u8; 32] =
         Sha256::new().chain_update(images[image].sha256).chain_update(n.to_le_bytes()).finalize().into();
     let drawn = digest[..8].iter().fold(0u64, |all, byte| all << 8 | u64::from(*byte));
     let first = (drawn % images.len() as u64) as usize;
-    let differs = |at: &usize| *at != image && texts[*at] != texts[image];
-    (first..images.len()).chain(0..first).find(differs).unwrap_or((image + 1) % images.len())
+    let differs = |at: &usize| texts[*at] != texts[image];
+    (first..images.len()).chain(0..first).find(differs).ok_or(EvaluateError::OneText)
 }
 
-/// For each image of a batch, of [`CANDIDATES`] other images the one whose text has the highest cosine.
+/// Of [`CANDIDATES`] other images of an image, the one whose text has the highest cosine; `cosines` (texts).
 fn similar(
-    filter: &BlipFilter,
-    states: &tch::Tensor,
     images: &[Captioned],
     texts: &[String],
-    range: std::ops::Range<usize>,
-) -> Result<Vec<usize>, EvaluateError> {
-    let features = filter.image_features(states, Frames::ONE)?;
-    let mut chosen = Vec::with_capacity(range.len());
-    for (row, image) in range.enumerate() {
-        let candidates: Vec<usize> = (0..CANDIDATES as u64).map(|n| other(images, texts, image, n)).collect();
-        let words: Vec<&str> = candidates.iter().map(|at| texts[*at].as_str()).collect();
-        let of_texts = filter.text_features(&filter.batch(&words)?)?;
-        let cosines = of_texts.f_mv(&features.f_select(0, row as i64)?)?;
-        chosen.push(candidates[cosines.f_argmax(0, false)?.int64_value(&[]) as usize]);
-    }
-    Ok(chosen)
+    image: usize,
+    cosines: &Tensor,
+) -> Result<usize, EvaluateError> {
+    let candidates = (0..CANDIDATES).map(|n| other(images, texts, image, n));
+    let candidates = candidates.collect::<Result<Vec<_>, _>>()?;
+    let cosines = Vec::<f32>::try_from(cosines.f_contiguous()?)?;
+    let best = candidates.into_iter().max_by(|a, b| cosines[*a].total_cmp(&cosines[*b]));
+    best.ok_or(EvaluateError::OneText)
 }
 
 /// Fits the temperature on the pairs of every second image, and measures both reliabilities on the

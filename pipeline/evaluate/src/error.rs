@@ -20,6 +20,8 @@ pub enum EvaluateError {
     AnswerList { path: PathBuf, reason: String },
     #[error("there are {images} images with a text; retrieval needs at least two, captions at least one")]
     TooFew { images: usize },
+    #[error("all images have the same text, so there are no false pairs; name rows with several texts")]
+    OneText,
 }
 
 impl From<tch::TchError> for EvaluateError {

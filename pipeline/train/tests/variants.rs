@@ -1,9 +1,9 @@
 //! Variants of training: recomputed blocks, shared towers, causal masks, random words.
 
-use crate::support::{alone_with_the_generator, config, tokens};
+use crate::support::{alone_with_the_generator, config, fine_tuning::objective, tokens};
 use capfilt_blip::{preprocess::Normalisation, text::TextCache};
 use capfilt_pipeline::model::PixelBatch;
-use capfilt_schemas::settings::train::{Loss, Objective, Sharing};
+use capfilt_schemas::settings::train::{Loss, Sharing};
 use capfilt_train::{
     Attends, FeatureQueue, Layout, Learner, Memory, MomentumTowers, Parameters, Parts, RandomWords,
     StepShape, TextRows,
@@ -41,24 +41,9 @@ fn learner(parts: Parts, sharing: Sharing, vector: &Tensor) -> Learner {
     tch::manual_seed(4);
     let queue = FeatureQueue::new(4, 12, Kind::Double, Device::Cpu).unwrap();
     let memory = parts.contrast.then(|| Memory { towers: MomentumTowers::new(&parameters).unwrap(), queue });
-    let objective = Objective {
-        losses: vec![Loss::Itc, Loss::Itm, Loss::Lm],
-        momentum: 0.995,
-        queue: 12,
-        alpha: 0.4,
-        alpha_epochs: 1.0,
-        min_temperature: 0.001,
-        contrast_weight: 1.0,
-        causal_steps: 0,
-        random_words: 0.0,
-        image_ids: false,
-        label_smoothing: 0.1,
-        prompt: String::new(),
-        max_tokens: 12,
-    };
     Learner {
         tokens: tokens(&parts.config),
-        objective,
+        objective: objective(&[Loss::Itc, Loss::Itm, Loss::Lm]),
         sharing,
         parameters,
         memory,

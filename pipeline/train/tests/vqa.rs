@@ -2,29 +2,18 @@
 //! loss of a batch of questions.
 
 use crate::support::{
-    alone_with_the_generator, config,
+    alone_with_the_generator,
+    fine_tuning::{SHAPE, STEPS_PER_EPOCH, initial, learner, optimizer, wide},
     golden::{Golden, TOLERANCE, all_close},
-    tokens,
 };
-use capfilt_blip::{config::MedConfig, preprocess::Normalisation};
 use capfilt_pipeline::model::PixelBatch;
-use capfilt_schemas::settings::train::{Loss, Objective, Optimizer, Schedule, Sharing};
+use capfilt_schemas::settings::train::Loss;
 use capfilt_train::{
-    AdamW, AnswerRows, Attends, Layout, Learner, Parameters, Parts, Place, Prepared, StepShape, TextRows,
+    AdamW, AnswerRows, Attends, Learner, Parts, Place, Prepared, TextRows,
     data::{Answer, Batch, Cursor},
     learning_rate,
 };
-use tch::{Device, Kind, Tensor};
-
-const STEPS_PER_EPOCH: u64 = 3;
-const SHAPE: StepShape = StepShape { seed: 7, alpha: 0.0, weight: 1.0, first_of_step: true, ahead: 1.0 };
-
-/// A model whose image encoder is narrower than its text towers, as in the reference.
-fn wide() -> MedConfig {
-    let mut config = config();
-    (config.text.hidden_size, config.text.intermediate_size) = (12, 48);
-    config
-}
+use tch::Kind;
 
 fn parts() -> Parts {
     Parts {
@@ -37,65 +26,6 @@ fn parts() -> Parts {
         dropout: 0.0,
         drop_path: 0.0,
     }
-}
-
-fn learner(vector: &Tensor) -> Learner {
-    let parts = parts();
-    let parameters = Parameters::new(Layout::new(&parts, Sharing::None), vector, Device::Cpu).unwrap();
-    let objective = Objective {
-        losses: vec![Loss::Lm],
-        momentum: 0.995,
-        queue: 12,
-        alpha: 0.4,
-        alpha_epochs: 1.0,
-        min_temperature: 0.001,
-        contrast_weight: 1.0,
-        causal_steps: 0,
-        random_words: 0.0,
-        image_ids: false,
-        label_smoothing: 0.1,
-        prompt: String::new(),
-        max_tokens: 12,
-    };
-    Learner {
-        tokens: tokens(&parts.config),
-        parts,
-        objective,
-        sharing: Sharing::None,
-        parameters,
-        memory: None,
-        normalisation: Normalisation::default(),
-        device: Device::Cpu,
-        kind: Kind::Double,
-        checkpoint_blocks: false,
-    }
-}
-
-fn optimizer() -> Optimizer {
-    Optimizer {
-        learning_rate: 1e-2,
-        min_learning_rate: 0.0,
-        warmup_learning_rate: 0.0,
-        warmup_steps: 0,
-        schedule: Schedule::Cosine,
-        decay: 0.9,
-        weight_decay: 0.05,
-        betas: [0.9, 0.999],
-        epsilon: 1e-8,
-        clip_norm: 0.0,
-    }
-}
-
-/// The weights of the reference before its first step. The vector begins with a temperature, which VQA does
-/// not use.
-fn initial(golden: &mut Golden) -> Tensor {
-    let mut numbers = vec![Tensor::from_slice(&[0.07f64])];
-    numbers.extend(Layout::new(&parts(), Sharing::None).entries().iter().map(|entry| {
-        let tensor = golden.get(&format!("weights.{}", entry.name));
-        assert_eq!(tensor.size(), entry.shape, "{}", entry.name);
-        tensor.reshape([-1])
-    }));
-    Tensor::cat(&numbers, 0)
 }
 
 fn prepared(golden: &mut Golden, step: usize, learner: &Learner) -> Prepared {
@@ -119,7 +49,7 @@ fn prepared(golden: &mut Golden, step: usize, learner: &Learner) -> Prepared {
 fn fine_tuning_the_answerer_takes_the_reference_s_steps() {
     let _alone = alone_with_the_generator();
     let mut golden = Golden::open("vqa.safetensors");
-    let mut learner = learner(&initial(&mut golden));
+    let mut learner = learner(parts(), &[Loss::Lm], &initial(&parts(), &mut golden));
     let settings = optimizer();
     let mut optimizer = AdamW::new(learner.parameters.vector()).unwrap();
     let table = Vec::<Vec<f64>>::try_from(golden.get("steps")).unwrap();
@@ -168,9 +98,15 @@ fn batch(rows: &[usize]) -> Batch {
 #[test]
 fn the_loss_of_questions_is_the_mean_of_each_one_s_loss_whatever_their_lengths() {
     let _alone = alone_with_the_generator();
-    let vector = initial(&mut Golden::open("vqa.safetensors"));
-    let loss =
-        |rows: &[usize]| learner(&vector).learn(&batch(rows), SHAPE).unwrap().lm.unwrap().double_value(&[]);
+    let vector = initial(&parts(), &mut Golden::open("vqa.safetensors"));
+    let loss = |rows: &[usize]| {
+        learner(parts(), &[Loss::Lm], &vector)
+            .learn(&batch(rows), SHAPE)
+            .unwrap()
+            .lm
+            .unwrap()
+            .double_value(&[])
+    };
     let each: Vec<f64> = (0..3).map(|row| loss(&[row])).collect();
     let (mean, all) = (each.iter().sum::<f64>() / 3.0, loss(&[0, 1, 2]));
     // The same f64 numbers; padding of questions and answers adds masked terms only.

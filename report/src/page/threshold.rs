@@ -29,6 +29,10 @@ pub fn section(statistics: &Statistics, gallery: &Gallery) -> Markup {
                 negative control is the P(match) of images with texts of other rows: the share of it that a \
                 threshold keeps, times the judged texts, is the number of texts that would be kept if none \
                 matched its image." }
+            @if statistics.clip_positions.is_some() {
+                p { "Each source has two scores. The counts of one score hold with the job’s threshold of \
+                    the other one." }
+            }
             p class="muted small" { "The counts at every position are exact, from the stored scores. \
                 Captions that a job writes only where no text was kept do not change with the slider." }
             @for (number, axis) in Axis::all(statistics).iter().enumerate() {

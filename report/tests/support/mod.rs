@@ -5,17 +5,23 @@ use arrow::{
     datatypes::{Field, Schema},
 };
 use bytes::Bytes;
-use capfilt_coordinator::{JobState, OnInputChange, job, job::JobRequest, manifest};
+use capfilt_coordinator::{
+    JobState, OnInputChange, job,
+    job::JobRequest,
+    manifest,
+    outputs::{Version, outputs},
+    state::commits::ShardResult,
+};
 use capfilt_pipeline::{
     image::{RgbImage, encode_png},
     input::{ImageInput, Origin},
-    output::{JudgedRows, ShardWriter},
+    output::{JudgedRows, ShardWriter, read_ledger},
 };
 use capfilt_schemas::{
     commit::{self, Commit, Timings},
     job::{ModelFile, ModelRecord},
     ledger::LedgerRow,
-    object_keys::AttemptId,
+    object_keys::{AttemptId, Table},
     plan::Shard,
     settings::{Settings, parse},
     status::{RowStatus, TextStatus},
@@ -118,6 +124,19 @@ impl World {
         }
         let job_state = JobState::read(&self.bucket()).await.unwrap();
         manifest::seal(&self.bucket(), &opened.record, &opened.plan, &job_state).await.unwrap();
+    }
+
+    /// Rows of the ledgers of the finished job.
+    pub async fn ledger(&self) -> Vec<LedgerRow> {
+        let (bucket, mut ledgers, mut rows) = (self.bucket(), Vec::new(), Vec::new());
+        let take = |_: &Shard, one: ShardResult| {
+            ledgers.extend(one.commit.outputs.into_iter().filter(|output| output.table == Table::Ledger));
+        };
+        outputs(&bucket, Version::Newest, take).await.unwrap();
+        for ledger in &ledgers {
+            rows.extend(read_ledger(&bucket, ledger, usize::MAX).await.unwrap());
+        }
+        rows
     }
 
     async fn work(&self, shard: &Shard, rows: &[Row], change: impl Fn(&mut Tally)) {

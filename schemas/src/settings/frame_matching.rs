@@ -1,7 +1,7 @@
 //! Match of a text and a clip of several frames.
 
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 /// Computation of P(match) of a text and a clip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -33,15 +33,6 @@ impl FrameMatching {
     /// Whether it is the default, which the records of earlier versions do not name.
     pub fn is_max(&self) -> bool {
         *self == Self::Max
-    }
-}
-
-impl FromStr for FrameMatching {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let named = Self::ALL.into_iter().find(|matching| matching.name() == text);
-        named.ok_or_else(|| format!("frames is {text:?}, expected max, mean or tokens"))
     }
 }
 

@@ -65,7 +65,7 @@ fn shown<T>(
         result
     });
     match worked {
-        Err(error @ EvaluateError::TooFew { .. }) => Err(error).or_usage_error(),
+        Err(error @ (EvaluateError::TooFew { .. } | EvaluateError::OneText)) => Err(error).or_usage_error(),
         result => result.or_environment_error(),
     }
 }

@@ -1,5 +1,6 @@
 //! A model of width 8, as in `reference.py`, and the lock of libtorch's random generator.
 
+pub mod fine_tuning;
 pub mod golden;
 
 use capfilt_blip::{
